@@ -2,6 +2,7 @@
 
     def test_smooth(jitprofile):
         loop = jitprofile(smooth, image, weights)
+        loop.is_right()
         loop.stays_vectorised()
         loop.allocates_nothing()
         loop.not_slower_than(smooth_by_slices, by=0.20)

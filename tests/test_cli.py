@@ -214,6 +214,34 @@ def test_completion(words, capsys, monkeypatch):
     assert offered in capsys.readouterr().out.split()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("NUMBA_NUM_THREADS", "abc", "Numba cannot read this value (invalid literal for int() with base 10: 'abc')"),
+        ("NUMBA_NUM_THREADS", "0", "expected a count of 1 or more"),
+        ("NUMBA_BOUNDSCHECK", "yes", "Numba cannot read this value (invalid literal for int() with base 10: 'yes')"),
+    ],
+)
+def test_a_variable_that_numba_cannot_read_is_one_line(tmp_path, name, value, reason):
+    (tmp_path / "theirs.py").write_text("import numba")
+    command = [sys.executable, "-m", "jitnet", "profile", "theirs.py:f"]
+    made = environment(**{name: value})
+    done = subprocess.run(command, capture_output=True, text=True, env=made, cwd=tmp_path, check=False)
+    expected = f"jitnet: error: {name}={value}: {reason}; correct it, or unset it"
+    assert (done.returncode, done.stdout, " ".join(done.stderr.split())) == (2, "", expected)
+
+
+def test_what_numba_raises_as_it_starts_in_a_worker_process_is_one_line(tmp_path):
+    (tmp_path / "theirs.py").write_text("import numba")
+    command = [sys.executable, "-m", "jitnet", "profile", "-q", "theirs.py"]
+    made = environment(NUMBA_NUM_THREADS="0")
+    done = subprocess.run(command, capture_output=True, text=True, env=made, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert said.startswith("jitnet: error: theirs.py: ValueError: Number of threads specified must be > 0 (with ")
+    assert "NUMBA_NUM_THREADS=0" in said
+
+
 def test_data_list(call):
     code, out, _ = call("data", "list")
     assert code == 0

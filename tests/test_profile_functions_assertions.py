@@ -11,13 +11,37 @@ from fake_function_profile import FILE, INNER, LAST, OUTER, PROFILE, body, hint,
 from jitnet.bench.factors import of_pairs
 from jitnet.errors import OutputError, UsageError
 from jitnet.profile.functions.assertions import ProfiledCall
-from jitnet.profile.functions.function_profile import as_document
+from jitnet.profile.functions.function_profile import Check, as_document
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.places import Place
 
 
 def call(*loops, **fields) -> ProfiledCall:
     """A call of a function with these loops."""
     return ProfiledCall(replace(PROFILE, lines=view(*loops), **fields), lambda other: pytest.fail("measured"))
+
+
+def test_results_that_are_right():
+    held, skipped = Check("two equal calls", "held"), Check("bounds", "not done", "this system cannot fork a process")
+    call(LAST, checks=(held, skipped)).is_right()
+    with pytest.raises(AssertionError, match="could not be checked: this system cannot fork a process"):
+        call(LAST, checks=(skipped,)).is_right()
+    with pytest.raises(AssertionError, match="could not be checked: no reason is known"):
+        call(LAST, checks=()).is_right()
+
+
+def test_results_that_are_wrong_are_named_with_their_line():
+    race = Check("races", "failed", "two threads write one element", Place(FILE, 15, ""))
+    wrong = call(LAST, checks=(Check("bounds", "held"), race, Check("two equal calls", "failed", "out differs")))
+    with pytest.raises(AssertionError) as caught:
+        wrong.is_right()
+    assert str(caught.value).splitlines() == [
+        "smooth: its results are wrong",
+        "  theirs.py:15  out[i, 0] = 0: races",
+        "    two threads write one element",
+        "  two equal calls",
+        "    out differs",
+    ]
 
 
 def test_loops_that_are_vectorised():
@@ -130,8 +154,9 @@ def test_not_slower_than_another_function():
     assert str(caught.value) == (
         "smooth: 1.55 µs a call, 1.50 × the 1.04 µs of faster (between 1.50 and 1.50); at most 1.20 × is allowed"
     )
-    with pytest.raises(UsageError, match="by=-1: expected a share of 0 or more"):
-        check(1.0, by=-1)
+    for by in (-1, 20, float("nan")):
+        with pytest.raises(UsageError, match=rf"by={by}: expected a share from 0 to 1; by=0\.2 is 20%"):
+            check(1.0, by=by)
 
 
 def test_each_function_is_taken_at_its_fastest_count_of_threads():

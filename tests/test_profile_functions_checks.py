@@ -250,6 +250,11 @@ SUMS = Allowance(1_000_000, 1.0, False)
         ((1, "a"), (1, "b"), EXACT, [False]),
         ([1, 2], [1, 2, 3], EXACT, [False, False]),
         ({"a": np.ones(2)}, {"a": np.zeros(2)}, EXACT, [False]),
+        (np.array(["a"])[0], "a", EXACT, []),
+        (np.array(["a"])[0], "b", EXACT, [False]),
+        (np.array([b"a"])[0], b"a", EXACT, []),
+        ({np.int64(1): 2.0}, {1: 2.0}, EXACT, []),
+        ({(np.int64(1), np.str_("a")): 2.0}, {(1, "a"): 2.0}, EXACT, []),
     ],
 )
 def test_outcomes_differ_where_another_order_does_not_explain_it(one, other, allowance, expected):

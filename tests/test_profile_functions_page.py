@@ -104,6 +104,14 @@ def test_it_says_all_that_is_known():
     assert "branch misses" not in text
 
 
+def test_columns_of_what_is_not_known_are_left_out():
+    heads = ["FLOP", "bytes", "GFLOP/s", "GB/s", "bound by"]
+    assert [head in Reader(page(PROFILE, ROOFLINE)).texts for head in heads] == [True] * 5
+    assert [head in Reader(page(BARE)).texts for head in heads] == [False] * 5
+    assert "time" in Reader(page(BARE)).texts
+    assert "GB/s" not in Reader(page(replace(PROFILE, bytes=None, counted=None))).texts
+
+
 def test_paths_are_as_short_as_they_can_be_typed(monkeypatch):
     monkeypatch.syspath_prepend("/somewhere/else")
     made = page(PROFILE, ROOFLINE)

@@ -10,9 +10,12 @@ the commands, so that `--help` and `--version` print at once.
 """
 
 import gc
+import os
+import re
 import signal
 import sys
 import threading
+import warnings
 from _thread import interrupt_main
 from collections.abc import Sequence
 from importlib import import_module
@@ -42,6 +45,14 @@ COMMANDS = {
     "data": ("jitnet.cli.data", "List, fetch, describe and convert data sets."),
 }
 """Each command's module, whose `app` it is, and its line in the list of commands."""
+
+NUMBA_VARIABLE = (
+    r"(?s)Environment variable '(NUMBA_\w+)' is defined but its associated value '(.*)' could not be parsed"
+)
+"""What Numba warns of as it is imported, with a traceback; it would then use the default."""
+
+NO_THREADS = "Number of threads specified must be > 0."
+"""What Numba raises for NUMBA_NUM_THREADS=0."""
 
 
 class _Commands(TyperGroup):
@@ -120,6 +131,7 @@ def _run(arguments: Sequence[str]) -> int:
     # of a start. `jitnet train` collects again once its loops are loaded.
     collecting = gc.isenabled()
     gc.disable()
+    warnings.filterwarnings("error", NUMBA_VARIABLE, RuntimeWarning)
     try:
         code = app(list(arguments), prog_name="jitnet", standalone_mode=False)
         sys.stdout.flush()
@@ -133,12 +145,29 @@ def _run(arguments: Sequence[str]) -> int:
         return 130
     except ReaderLeft as error:
         return error.exit_code
+    except (RuntimeWarning, ValueError) as error:
+        refused = _of_numba(error)
+        if not refused:
+            raise
+        return _fail(refused, 2)
     except MemoryError:
         return _fail("out of memory: use a smaller network, batch or data set", 1)
     finally:
         if collecting:
             gc.enable()
     return code if isinstance(code, int) else 0
+
+
+def _of_numba(error: Exception) -> str:
+    """Return a line about a variable that Numba could not read as it was imported; "" for other errors."""
+    unread = re.match(NUMBA_VARIABLE, str(error))
+    if unread is not None:
+        reason = str(error).rstrip().rpartition("\n")[2].partition(": ")[2]
+        return f"{unread[1]}={unread[2]}: Numba cannot read this value ({reason}); correct it, or unset it"
+    if str(error) == NO_THREADS:
+        count = os.environ.get("NUMBA_NUM_THREADS", "")
+        return f"NUMBA_NUM_THREADS={count}: expected a count of 1 or more; correct it, or unset it"
+    return ""
 
 
 def _fail(message: str, code: int) -> int:

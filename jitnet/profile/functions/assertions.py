@@ -1,4 +1,4 @@
-"""What a test asserts of a function's loops: vectorised, without allocations, and not slower than another.
+"""What a test asserts of a function: right results, vectorised loops without allocations, not slower than another.
 
 Each assertion raises AssertionError with the loop, its line, and the reason.
 """
@@ -51,6 +51,28 @@ class ProfiledCall:
     compare: Callable[[Any], FunctionComparison]
     save: bool = False
 
+    def is_right(self) -> None:
+        """Assert that its results are right, as far as `jitnet profile` checks them.
+
+        It checks for an index out of bounds, races, results that differ between equal calls, with the count of threads
+        or from those of Python, memory that was never written, and what fastmath changes. AssertionError with each
+        check that failed, its line and what differs; also where none could be done. One that is not done beside others
+        that held is no failure.
+        """
+        __tracebackhide__ = True
+        checks = self.profile.checks
+        failed = [check for check in checks if check.verdict == "failed"]
+        if failed:
+            lines = [f"{self._name}: its results are wrong"]
+            for check in failed:
+                at = check.place
+                place = f"{_place(self.profile.lines, at.file, at.line)}: " if at is not None else ""
+                lines += [f"  {place}{check.name}", f"    {check.reason}"]
+            raise AssertionError("\n".join(lines))
+        if all(check.verdict == "not done" for check in checks):
+            reasons = "; ".join(dict.fromkeys(check.reason for check in checks))
+            raise AssertionError(f"{self._name}: its results could not be checked: {reasons or 'no reason is known'}")
+
     def stays_vectorised(self, line: Line | None = None) -> None:
         """Assert that LLVM vectorised every innermost loop, of the function and of yours that are inlined into it.
 
@@ -102,16 +124,16 @@ class ProfiledCall:
         """Assert that a call takes no longer than another's, by more than a share of it.
 
         other: a compiled function, which is called with the same arguments, in turn with this one; or the path of a
-        baseline, which `pytest --jitprofile-save` writes, as does jitnet profile --json. by: 0.2 for 20%. Each is taken
-        at its fastest count of threads. It is slower where its median is, and where the difference is significant: by
-        the sign test of calls in turn, or for a baseline by the rank test.
+        baseline, which `pytest --jitprofile-save` writes, as does jitnet profile --json. by: from 0 to 1, 0.2 for 20%.
+        Each is taken at its fastest count of threads. It is slower where its median is, and where the difference is
+        significant: by the sign test of calls in turn, or for a baseline by the rank test.
 
         AssertionError where it is slower; UsageError where they cannot be compared: a baseline that does not exist, of
         another machine, or of other arguments. OutputError where one cannot be written.
         """
         __tracebackhide__ = True
-        if not by >= 0:
-            raise UsageError(f"by={by}: expected a share of 0 or more, such as 0.2 for 20%")
+        if not 0 <= by <= 1:
+            raise UsageError(f"by={by}: expected a share from 0 to 1; by=0.2 is 20%")
         if not isinstance(other, (str, Path)):
             found = self.compare(other)
             name = found.before.label
@@ -238,9 +260,9 @@ def _no_loop(view: CodeView, line: Line | None) -> str:
     return f"there is no loop {where}; its loops are: {known or 'none'}"
 
 
-def _place(view: CodeView, file: str, line: int) -> str:
+def _place(view: CodeView | None, file: str, line: int) -> str:
     """Return a line with its text: "kernels.py:12  for i in range(n):"."""
-    for source in view.sources:
+    for source in view.sources if view is not None else ():
         if source.file == file and 0 <= line - source.first_line < len(source.lines):
             return f"{Path(file).name}:{line}  {source.lines[line - source.first_line].strip()}"
     return f"{Path(file).name}:{line}"

@@ -1,8 +1,10 @@
 """A function's profile as one page for a browser, without scripts and without the network."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import compress
 
 from jitnet.bench.figures import duration, spread, threads_text, three_digits
 from jitnet.profile.functions.count_records import Hardware
@@ -31,6 +33,8 @@ __all__ = ["page"]
 
 
 IMPOSSIBLE = "* Above 100% is impossible: a count, a time or a roof is wrong. Other programs may have been running."
+
+TAG = re.compile(r"<[^>]*>")
 
 
 def page(profile: FunctionProfile, roofline: Roofline | None = None) -> str:
@@ -87,8 +91,13 @@ def _section(title: str, content: str) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], text: Iterable[int] = (0,)) -> str:
-    """A table. rows: cells of HTML, or whole `<td>`. text: the columns that are read as text."""
-    left = set(text)
+    """A table, without the columns that are empty in all rows. rows: cells of HTML, or whole `<td>`. text: the columns
+    that are read as text."""
+    rows = list(rows)
+    filled = [any(TAG.sub("", cell) for cell in column) for column in zip(*rows, strict=True)]
+    heads = list(compress(heads, filled))
+    rows = [list(compress(row, filled)) for row in rows]
+    left = {new for new, old in enumerate(compress(range(len(filled)), filled)) if old in set(text)}
     kinds = [' class="text"' if place in left else "" for place in range(len(heads))]
     head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(heads, kinds, strict=True))
     body = "".join(

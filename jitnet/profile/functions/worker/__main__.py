@@ -100,11 +100,15 @@ def _follow_orders(descriptor: int, trials: Any, send: Any) -> None:
 
 def _described(error: BaseException) -> str:
     """Return one line: what was raised, and where in the user's code."""
-    import numba
-
-    from jitnet.compiler.numba_parts import NumbaError
-
     name, text = type(error).__name__, str(error)
+    try:
+        import numba
+
+        from jitnet.compiler.numba_parts import NumbaError
+    except Exception:  # Numba itself raises where one of its variables cannot be right
+        variables = " ".join(f"{key}={value}" for key, value in sorted(os.environ.items()) if key.startswith("NUMBA_"))
+        text = " ".join(text.split()).removesuffix(".")
+        return f"{name}: {text}" + (f" (with {variables})" if variables else "")
     place = ""
     if isinstance(error, NumbaError):
         # Such a message is a page: take the first line that says what is wrong, and the last place.

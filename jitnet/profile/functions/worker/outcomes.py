@@ -45,6 +45,8 @@ def plain_value(value: Any, copy: bool = True) -> Any:
     """Return a value as what `Outcome` has, which can be pickled. copy: of arrays too."""
     if isinstance(value, np.ndarray):
         return np.array(value, copy=True) if copy else value
+    if isinstance(value, np.character):  # an element of an array of texts, which compiled code returns as a text
+        return value.item()
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, np.generic, Enum)):
         return value
     if isinstance(value, tuple):
@@ -52,7 +54,7 @@ def plain_value(value: Any, copy: bool = True) -> Any:
     if isinstance(value, list) or typed_name(type(value)) == "List":
         return [plain_value(part, copy) for part in value]
     if isinstance(value, dict) or typed_name(type(value)) == "Dict":
-        return {key: plain_value(part, copy) for key, part in value.items()}
+        return {_plain_key(key): plain_value(part, copy) for key, part in value.items()}
     if isinstance(value, (set, frozenset)):
         return frozenset(value)
     kind = getattr(value, "_numba_type_", None)
@@ -61,6 +63,13 @@ def plain_value(value: Any, copy: bool = True) -> Any:
         # The fields of a compiled class; a private one cannot be read from outside.
         return {name: plain_value(getattr(value, name, None), copy) for name in fields if not name.startswith("_")}
     return Opaque(type(value).__name__)
+
+
+def _plain_key(key: Any) -> Any:
+    """Return a dictionary's key as Python's type, as parts are named by it."""
+    if isinstance(key, tuple):
+        return tuple(map(_plain_key, key))
+    return key.item() if isinstance(key, np.generic) else key
 
 
 def outcome(result: Any, written: Iterable[tuple[str, Any]], copy: bool = True) -> Outcome:

@@ -3,7 +3,7 @@
 import inspect
 import reprlib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -241,7 +241,32 @@ def check_arguments(
         raise Refused(f"{takes}, {len(arguments)} given{_declared(subject)}")
     if subject.owner is not None and not isinstance(arguments[0], subject.owner):
         raise Refused(f"{wanted} was called with {type(arguments[0]).__name__} in its place: {_how_to_pass(subject)}")
+    if not subject.by_element:
+        _check_types(wanted, subject.names(len(arguments)), arguments)
     return _called_with(subject, wanted, parameters, arguments)
+
+
+def _check_types(wanted: str, names: Sequence[str], arguments: Sequence[Any]) -> None:
+    """Refused for an argument of a type that Numba does not have."""
+    for name, value in zip(names, arguments, strict=True):
+        for part in _untyped(value):
+            kind = type(part).__name__
+            found = f"is of type {kind}" if part is value else f"has an element of type {kind}"
+            use = "a numba.typed.Dict" if kind == "dict" else "arrays, numbers, or tuples of these"
+            raise Refused(f"{wanted}: {name} {found}, which compiled code cannot take; pass {use}")
+
+
+def _untyped(value: Any) -> list[Any]:
+    """Return what in an argument Numba has no type for, the argument itself or elements of it."""
+    import numba
+
+    try:
+        numba.typeof(value)
+    except ValueError as error:
+        if str(error).startswith("Cannot determine Numba type"):
+            parts = value if isinstance(value, (tuple, list)) else ()
+            return [found for part in parts for found in _untyped(part)] or [value]
+    return []
 
 
 def _number(fewest: int, limit: int) -> str:
