@@ -45,7 +45,7 @@ class ProfileMagics(Magics):  # type: ignore[misc]
 
         Options, as `jitnet.profile.with_options` takes them: --threads 1,2 counts of threads; --flop and --bytes
         formulas, in quotes: "2 * x.size"; --cpu NAME of another processor for the line view; --time SECONDS of the
-        whole answer after compiling, 10 by default, of which changes are tried in what is left.
+        whole answer, 10 by default, of which changes are tried in what is left.
 
         Returns the profile, which is shown as a page.
         """

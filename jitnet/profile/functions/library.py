@@ -36,7 +36,7 @@ class Profiler:
     threads: counts to time a parallel function on; 1, 2, 4 and so on to all where None. flop, bytes: formulas of a
     call, from its arguments: "2 * x.size". cpu: LLVM's name of the processor that the line view is compiled for, this
     one where None. limit_s: seconds that a call may take, before the function counts as one that does not return.
-    time_s: seconds of the whole answer after compiling; with more of them, more of the hints' changes are tried.
+    time_s: seconds of the whole answer; with more of them, more of the hints' changes are tried.
     """
 
     threads: Sequence[int] | None = None

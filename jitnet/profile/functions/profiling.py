@@ -22,7 +22,7 @@ from jitnet.profile.functions.hint_shares import HintShares
 from jitnet.profile.functions.hints import Kind
 from jitnet.profile.functions.machine_hints import calls_and_divisions, confirmed
 from jitnet.profile.functions.read_reply import read_profile
-from jitnet.profile.functions.thresholds import LINES_S, LONGER_CHECKS_S, TIME_S
+from jitnet.profile.functions.thresholds import AFTER_COMPILING, FRAME_S, LINES_S, LONGER_CHECKS_S, TIME_S
 from jitnet.profile.functions.tried import add_hint, as_sent, in_order, obstacle, read_fix, with_state
 from jitnet.profile.functions.worker_process import LIMIT_S, Order, asked
 
@@ -53,13 +53,14 @@ def profile_function(
     the same form as target, a function that returns the arguments. threads: counts to time a parallel function on, 1 to
     all where None. flop, bytes: formulas of a call, as `formula.evaluate` reads them. cpu: LLVM's name of a processor
     to compile the line view for, this one where None. perf_map: also write the map that perf looks for. time_s: seconds
-    of the whole answer after compiling, of which the trials of remedies get what is left. trace: also return some calls
-    in `timeline`. limit_s: seconds that a call may take; what comes before it gets ten times as long. progress: called
-    with what is being done.
+    of the whole answer, of which the trials of remedies get what is left; after compiling there are AFTER_COMPILING of
+    it at least. trace: also return some calls in `timeline`. limit_s: seconds that a call may take; what comes before
+    it gets ten times as long. progress: called with what is being done.
 
     UsageError where the request cannot be met; JitnetError, one line with file and line, where the user's code raised,
     crashed or did not return.
     """
+    begin = time.perf_counter()
     check_places(target, args, setup)
     linecache.checkcache()  # a file may have been saved since the last profile
     for option, formula in (("--flop", flop), ("--bytes", bytes)):
@@ -81,7 +82,7 @@ def profile_function(
         EarlyLines(target, cpu) as early,
         asked(request, target, limit_s, at_stage, early.compiled) as (reply, order),
     ):
-        ends = time.perf_counter() + time_s - reply["spent_s"]
+        ends = max(begin + time_s - FRAME_S, time.perf_counter() - reply["spent_s"] + AFTER_COMPILING * time_s)
         profile = read_profile(target, reply, flop, bytes)
         left_s = ends - time.perf_counter()
         look_s = READING_S if early.is_given else LINES_S + (reply["compile_s"] or 0.0)

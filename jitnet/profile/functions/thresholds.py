@@ -1,6 +1,8 @@
-"""How long an answer may take after compiling, who may spend how much of it, and what is worth reading."""
+"""How long an answer may take, who may spend how much of it, and what is worth reading."""
 
 __all__ = [
+    "AFTER_COMPILING",
+    "FRAME_S",
     "GAIN",
     "LINES_S",
     "LONGER_CHECKS_S",
@@ -15,6 +17,12 @@ __all__ = [
 
 TIME_S, SHORTEST_S = 10.0, 2.0
 """Seconds of a whole answer by default, and at least."""
+
+AFTER_COMPILING = 0.7
+"""The share of it that follows compiling at least, however long it took to get there."""
+
+FRAME_S = 0.7
+"""What the program takes to start, and to print the answer, about."""
 
 LINES_S = 3.0
 """What the line view and its process take, about."""
