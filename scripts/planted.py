@@ -104,7 +104,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Profile functions whose faults are known, and judge the hints.")
     parser.add_argument("--only", metavar="NAMES", help="names of functions or files, with commas; measured again")
     parser.add_argument("--again", action="store_true", help="measure all again")
-    parser.add_argument("--time", type=float, metavar="SECONDS", help="for each answer after compiling")
+    parser.add_argument("--time", type=float, metavar="SECONDS", help="for each answer")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="where the results are kept")
     parser.add_argument("--json", action="store_true", help="print the results as one document")
     options = parser.parse_args()
