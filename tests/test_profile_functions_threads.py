@@ -1,12 +1,15 @@
 """Hints from the threads' clocks and from samples: what starting threads and counting references cost."""
 
 import threading
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from jitnet.profile.functions.hints import Kind
+from jitnet.profile.functions.worker import remedies
 from jitnet.profile.functions.worker.diagnostics import Hints
-from jitnet.profile.functions.worker.reference_counts import add_reference_hints
+from jitnet.profile.functions.worker.reference_counts import add_reference_hints, drop_counts_of_allocations
 from jitnet.profile.functions.worker.regions import ThreadTimes
 from jitnet.profile.functions.worker.thread_clock import Entry
 
@@ -69,3 +72,30 @@ def test_counting_references_is_named_at_the_line_of_the_loop_that_has_most_of_i
     assert (hint["kind"], hint["place"]["line"]) == (Kind.REFERENCES.value, 6)
     assert hint["share"] == pytest.approx(0.25)
     assert "25% of the call" in hint["reason"]
+
+
+def test_a_loop_that_allocates_has_the_hint_of_that_alone(tmp_path):
+    file = tmp_path / "loops.py"
+    file.write_text(SOURCE)
+    hints = Hints()
+    add_reference_hints(hints, {(str(file), 6): 0.2, (str(file), 9): 0.2})
+    hints.add(Kind.ALLOCATION, str(file), 5, "it allocates", "types")
+    drop_counts_of_allocations(hints)
+    assert [(hint["kind"], hint["place"]["line"]) for hint in hints.found] == [
+        (Kind.REFERENCES.value, 9),
+        (Kind.ALLOCATION.value, 5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sizes"),
+    [
+        ((np.ones(64), 20_000), {1, 2, 8, 156, 625, 2500}),  # for 64 iterations, of which each takes up to 20,000
+        ((np.ones((640, 3)),), {5, 20, 80}),
+        ((True, 1.5), {1, 2, 8}),
+    ],
+)
+def test_pieces_of_a_parallel_loop_are_for_the_extents_and_for_the_numbers(arguments, sizes, monkeypatch):
+    monkeypatch.setattr(remedies.numba, "get_num_threads", lambda: 2)
+    found = {remedy.change for remedy in remedies._chunks(SimpleNamespace(arguments=arguments), None)}
+    assert found == {f"pieces of {size} iteration{'s' * (size > 1)}" for size in sizes}

@@ -87,6 +87,7 @@ def largest_in_threads(x):
 
 # args: f8[4000000] f8[4000000]
 # tempting: race, by an index that is not the counter
+# may: wraparound
 @njit(parallel=True)
 def mirrored(x, out):
     n = x.shape[0]
@@ -492,7 +493,8 @@ def keeps_rows(n):
 
 
 # args: f8[100000] f8[100000]
-# tempting: division, of whole arrays, which are divided without a test for 0
+# tempting: error_model, of whole arrays, which are divided without a test for 0
+# may: division
 @njit
 def quotient(x, y):
     return x / y

@@ -119,6 +119,7 @@ def last_of(x):
 
 # setup: filled_list
 # must: race
+# may: call, reference counts
 @njit(parallel=True)
 def list_element(x, sums):
     for i in prange(x.shape[0]):

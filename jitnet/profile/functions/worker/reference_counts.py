@@ -9,7 +9,7 @@ from jitnet.profile.functions.thresholds import REFERENCES
 from jitnet.profile.functions.worker.diagnostics import Hints
 from jitnet.profile.functions.worker.dwarf import SourceLine
 
-__all__ = ["add_reference_hints"]
+__all__ = ["add_reference_hints", "drop_counts_of_allocations"]
 
 
 def add_reference_hints(hints: Hints, shares: Mapping[SourceLine, float]) -> None:
@@ -19,10 +19,8 @@ def add_reference_hints(hints: Hints, shares: Mapping[SourceLine, float]) -> Non
     a loop that has most of it.
     """
     loops: dict[SourceLine, dict[SourceLine, float]] = {}
-    for (file, line), share in shares.items():
-        loop = loop_at(file, line)
-        at = (file, loop.line) if loop is not None else (file, line)
-        loops.setdefault(at, {})[file, line] = share
+    for at, share in shares.items():
+        loops.setdefault(_around(*at), {})[at] = share
     for lines in loops.values():
         share = sum(lines.values())
         if share < REFERENCES:
@@ -30,3 +28,24 @@ def add_reference_hints(hints: Hints, shares: Mapping[SourceLine, float]) -> Non
         file, line = max(lines, key=lambda each: lines[each])
         reason = f"counting who uses an array takes {share:.0%} of the call: the compiler cannot remove it here"
         hints.add(Kind.REFERENCES, file, line, reason, "samples", share=share)
+
+
+def drop_counts_of_allocations(hints: Hints) -> None:
+    """Drop the hints for loops that allocate: what is counted there is what they allocate, and that has a hint."""
+    allocating = {
+        _around(hint["place"]["file"], hint["place"]["line"])
+        for hint in hints.found
+        if hint["kind"] == Kind.ALLOCATION.value
+    }
+    hints.found[:] = [
+        hint
+        for hint in hints.found
+        if hint["kind"] != Kind.REFERENCES.value
+        or _around(hint["place"]["file"], hint["place"]["line"]) not in allocating
+    ]
+
+
+def _around(file: str, line: int) -> SourceLine:
+    """Return the place of the loop that a line is in; of the line itself where it is in none."""
+    loop = loop_at(file, line)
+    return (file, loop.line) if loop is not None else (file, line)

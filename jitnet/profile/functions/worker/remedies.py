@@ -277,14 +277,16 @@ def _with_stacks(which: Sequence[int], arguments: tuple[Any, ...]) -> tuple[Any,
 
 
 def _chunks(code: Compiled, function: Any) -> Iterator[Remedy]:
-    """Smaller pieces of a parallel loop. How many iterations it has is not known: the longest extent is a guess."""
+    """Smaller pieces of a parallel loop. How many iterations it has is not known: the longest extent of an array and
+    the largest number are guesses."""
     extents = [extent for each in code.arguments for _, array in arrays_in(each, "") for extent in array.shape]
     numbers = [
         int(each) for each in code.arguments if isinstance(each, (int, np.integer)) and not isinstance(each, bool)
     ]
-    longest = max([extent for extent in [*extents, *numbers] if extent < 1 << 24], default=64)
+    guesses = [max(known) for counts in (extents, numbers) if (known := [each for each in counts if each < 1 << 24])]
     threads = numba.get_num_threads()
-    for size in sorted({max(1, longest // (parts * threads)) for parts in (4, 16, 64)}, reverse=True):
+    sizes = {max(1, guess // (parts * threads)) for guess in guesses or [64] for parts in (4, 16, 64)}
+    for size in sorted(sizes):
         call = f"with numba.parallel_chunksize({size}):"
         yield Remedy(
             f"pieces of {size} iteration{'s' * (size > 1)}",

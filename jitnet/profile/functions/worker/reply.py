@@ -16,6 +16,7 @@ from jitnet.profile.functions.worker.addresses import Addresses
 from jitnet.profile.functions.worker.counting import count
 from jitnet.profile.functions.worker.diagnostics import Hints, JsonObject, place
 from jitnet.profile.functions.worker.mentions import mentions
+from jitnet.profile.functions.worker.reference_counts import drop_counts_of_allocations
 from jitnet.profile.functions.worker.regions import disturbed
 from jitnet.profile.functions.worker.source_rows import is_head
 from jitnet.profile.functions.worker.summary import Summary
@@ -56,6 +57,7 @@ def reply(measuring: Any) -> JsonObject:
             is_kept = finding.kept == "stored" or (finding.kept == "returned" and _is_kept(summary, reachable))
             hints = kept if is_kept else measuring.hints
             hints.add(finding.kind, finding.file, finding.line, finding.reason, "types", finding.advice)
+    drop_counts_of_allocations(measuring.hints)
     for race in measuring.checks.races.found:
         measuring.hints.add(Kind.RACE, race.file, race.line, race.reason, race.source, race.advice)
     measuring.code.object_mode(measuring.hints)
