@@ -1,9 +1,13 @@
 """The line view's process: it compiles beside the worker process, and stops while something is timed."""
 
+import re
+
 import pytest
 
-from jitnet.profile.functions import early_lines
+from jitnet.profile.functions import early_lines, profiling
 from jitnet.profile.functions.early_lines import SHORTEST_LOOK_S, EarlyLines
+from jitnet.profile.functions.profiling import ending
+from jitnet.profile.functions.thresholds import AFTER_COMPILING, FRAME_S, LINES_S, LONGER_CHECKS_S
 
 pytestmark = pytest.mark.small
 
@@ -81,3 +85,19 @@ def test_on_one_core_nothing_runs_beside_the_worker_process(monkeypatch):
         early.stage("timing it")
         early.compiled(COMPILED)
         assert early.look("types") is None
+
+
+def test_an_answer_ends_with_its_time_and_most_of_that_follows_compiling():
+    assert ending(0.0, 2.0, 10.0) == pytest.approx(10.0 - FRAME_S)
+    assert ending(0.0, 30.0, 10.0) == pytest.approx(30.0 + AFTER_COMPILING * 10.0)
+
+
+@pytest.mark.parametrize("compile_s", [7.0, 40.0])
+def test_the_time_that_a_missing_line_view_asks_for_is_enough(compile_s):
+    spent_s = 4.0
+    reply = {"pickled": "types", "compile_s": compile_s, "left_s": 1.0, "spent_s": spent_s}
+    view, reason = profiling._look(None, reply, (None, None))
+    assert view is None
+    time_s = float(re.search(r"--time (\d+) allows that", reason)[1])
+    left_s = ending(0.0, compile_s + 2.0, time_s) - (compile_s + 2.0) - spent_s - LONGER_CHECKS_S
+    assert (1 - profiling.TRIALS) * left_s - LINES_S >= compile_s

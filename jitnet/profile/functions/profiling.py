@@ -26,7 +26,7 @@ from jitnet.profile.functions.thresholds import AFTER_COMPILING, FRAME_S, LINES_
 from jitnet.profile.functions.tried import add_hint, as_sent, in_order, obstacle, read_fix, with_state
 from jitnet.profile.functions.worker_process import LIMIT_S, Order, asked
 
-__all__ = ["check_places", "profile_function"]
+__all__ = ["check_places", "ending", "profile_function"]
 
 TRIALS = 0.5
 """The share of the time after the measurement that the trials of remedies get at least."""
@@ -82,7 +82,7 @@ def profile_function(
         EarlyLines(target, cpu) as early,
         asked(request, target, limit_s, at_stage, early.compiled) as (reply, order),
     ):
-        ends = max(begin + time_s - FRAME_S, time.perf_counter() - reply["spent_s"] + AFTER_COMPILING * time_s)
+        ends = ending(begin, time.perf_counter() - reply["spent_s"], time_s)
         profile = read_profile(target, reply, flop, bytes)
         left_s = ends - time.perf_counter()
         look_s = READING_S if early.is_given else LINES_S + (reply["compile_s"] or 0.0)
@@ -91,6 +91,12 @@ def profile_function(
         progress("reading its machine code")
         profile = _with_lines(profile, reply | {"left_s": ends - time.perf_counter()}, cpu, early)
         return _searched(_with_trials(profile, order, ends - time.perf_counter(), combined=True))
+
+
+def ending(begin_s: float, compiled_s: float, time_s: float) -> float:
+    """Return by when an answer of so many seconds ends, of which AFTER_COMPILING follow compiling at least; all by one
+    clock."""
+    return max(begin_s + time_s - FRAME_S, compiled_s + AFTER_COMPILING * time_s)
 
 
 def check_places(target: str, args: str | None, setup: str | None) -> None:
@@ -193,7 +199,7 @@ def _look(
     if reply["compile_s"] is not None and reply["compile_s"] > max(SHORTEST_LOOK_S, reply["left_s"] - LINES_S):
         again = f"it takes {reply['compile_s']:.1f} s to compile, and would have to be compiled again"
         needed_s = reply["spent_s"] + LONGER_CHECKS_S + (LINES_S + reply["compile_s"]) / (1 - TRIALS)
-        return None, f"{again}: --time {math.ceil(needed_s)} allows that"
+        return None, f"{again}: --time {math.ceil(needed_s / AFTER_COMPILING)} allows that"
     try:
         making = early.look(reply["pickled"])
         if making is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from jitnet.bench.factors import Factor
 from jitnet.profile.functions.hint_shares import HintShares
-from jitnet.profile.functions.thresholds import GAIN, is_gain
+from jitnet.profile.functions.thresholds import AFTER_COMPILING, GAIN, is_gain
 from jitnet.profile.functions.worker.calls import Calls
 from jitnet.profile.functions.worker.cases import Case, Cases, in_order, state
 from jitnet.profile.functions.worker.compiled import Compiled
@@ -253,7 +253,7 @@ class Trials:
         reasons = [self._outcomes[each.key][1] for each in case.remedies if each.key in self._outcomes]
         reason = reasons[0] if reasons else why_not(case.hint)
         if reason == NO_TIME:
-            enough = self.time_limit_s + self._needed_s
+            enough = self.time_limit_s + self._needed_s / AFTER_COMPILING
             reason += f" of {self.time_limit_s:.3g} s; --time {max(1, round(enough / 5 + 0.5)) * 5} tries it"
         return state(number, case, None, reason)
 
