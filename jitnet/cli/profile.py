@@ -272,7 +272,7 @@ def profile(
             "--time",
             metavar="SECONDS",
             show_default=False,
-            help="Time for the whole answer, 2 or more; seven tenths of it at least follow compiling. More of it lets "
+            help="Time for the whole answer, 2 or more; nine tenths of it at least follow compiling. More of it lets "
             "more changes be tried. [default: 10] With --compare time for the pairs of calls, on all counts of threads "
             "together: more of it shows smaller differences. [default: 2 for each count, 6 at most] With a module time "
             "for reading the machine code of all its functions. [default: 120]",

@@ -18,7 +18,7 @@ __all__ = [
 TIME_S, SHORTEST_S = 10.0, 2.0
 """Seconds of a whole answer by default, and at least."""
 
-AFTER_COMPILING = 0.7
+AFTER_COMPILING = 0.9
 """The share of it that follows compiling at least, however long it took to get there."""
 
 FRAME_S = 0.7
